@@ -133,7 +133,7 @@ BAD_FIXTURES = {
 }
 
 
-def test_what_is_no_mapping_is_told_at_once_with_what_to_write(run_classes):
+def test_what_is_no_mapping_is_reported_at_once_with_what_to_write(run_classes):
     classes = [
         textwrap.dedent(MAPPING).format(name=name)
         + class_of(f"Test{name}").replace('return "simple"', returns)
@@ -150,7 +150,7 @@ def test_what_is_no_mapping_is_told_at_once_with_what_to_write(run_classes):
     assert "INTERNALERROR" not in text
 
 
-def test_a_missing_fixture_is_told_so(run_classes):
+def test_a_missing_fixture_is_reported(run_classes):
     text = "class TestMine(MappingConformance): pass"
     failed = reasons(run_classes(text, tests=f"{TEST} or fixtures"))["TestMine"]
     assert len(failed) == 2
@@ -158,7 +158,7 @@ def test_a_missing_fixture_is_told_so(run_classes):
         assert "the test class has no fixture `mapping`" in reason
 
 
-def test_options_that_are_no_dict_are_told_so(run_classes):
+def test_options_that_are_no_dict_are_reported(run_classes):
     result = run_classes(class_of("TestMine", "@pytest.fixture\ndef options(self): return 4"))
     result.assert_outcomes(passed=1, failed=1)
     assert "the fixture `options` returned 4; return a dict" in reasons(result)["TestMine"][TEST]

@@ -58,13 +58,13 @@ def test_notes_of_programs_are_kept():
     assert runner.details()["a of ours"] == 2.0
 
 
-def test_a_program_that_fails_is_told_with_its_output():
+def test_a_program_that_fails_is_reported_with_its_output():
     side = Side(("{bin}/python", "-c", "raise SystemExit('no such thing')"))
     with pytest.raises(AssertionError, match="no such thing"):
         RowRunner(Row("r", "", 1, 1, {"ours": side}), 1).run("ours")
 
 
-def test_missing_libraries_and_environments_are_told():
+def test_missing_libraries_and_environments_are_reported():
     sides = {
         "ours": program_of(1),
         "library": python("1", library="d4py_no_such_library"),

@@ -86,7 +86,7 @@ def test_pytest_benchmark_compares_the_figures_of_two_sessions(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"benchmarks": 3}'])
-def test_a_file_that_is_no_session_is_told(tmp_path, capsys, text):
+def test_a_file_that_is_no_session_is_reported(tmp_path, capsys, text):
     file = tmp_path / "none.json"
     if text is not None:
         file.write_text(text)

@@ -63,7 +63,7 @@ def test_the_page_follows_the_run_to_its_end(live_page, web_page):
     assert web_page.evaluate("Bokeh.documents[0].get_model_by_name('seconds').end") == 3
 
 
-def test_only_who_has_the_token_gets_an_answer(live_page):
+def test_a_request_without_the_token_gets_no_answer(live_page):
     live_page.on_event(started())
     address, _, token = live_page.url.partition("?token=")
     assert status_of(live_page.url) == 200

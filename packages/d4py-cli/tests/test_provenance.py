@@ -165,7 +165,7 @@ def test_a_refused_run_leaves_no_folder(invoke, write, folder):
     assert not (folder / "crate").exists()
 
 
-def test_a_pe_that_declares_runs_where_nobody_observes(invoke, write):
+def test_a_pe_that_declares_runs_without_observers(invoke, write):
     write("wf.py", DECLARING)
     done = invoke("simple", "wf.py", "-q")
     assert (done.status, done.err) == (0, "")

@@ -56,7 +56,7 @@ class TestOnMappings:
         assert dispel4py("simple", "wf.py", "-i", 1, "--seed", seed).outputs == first.outputs
 
 
-def test_i6_it_is_reported_to_who_wants_to_hear_no_more_than_warnings(invoke, workflow):
+def test_i6_it_is_reported_where_no_more_than_warnings_are_logged(invoke, workflow):
     done = invoke("simple", workflow, "-i", 9, "-q")
     assert done.err.count("\n") == done.err.count(SAID) == 1
 

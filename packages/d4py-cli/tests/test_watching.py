@@ -87,7 +87,7 @@ def test_c4_the_page_of_a_run_on_redis_follows_it_to_its_end(
     assert server.keys() == []
 
 
-def test_a_run_is_not_disturbed_by_who_watches_it(start_run, start_page, server):
+def test_a_run_is_not_disturbed_by_its_watchers(start_run, start_page, server):
     driver = start_run("--watchable")
     killed, _ = start_page(*watching(server, "--wait", 60))
     closed, _ = start_page(*watching(server))
@@ -153,7 +153,7 @@ def test_a_run_that_keeps_no_events_is_named(start_run, server, folder, invoke):
     ],
     ids=["no key", "private server"],
 )
-def test_a_run_that_nobody_could_watch_is_refused(invoke, write, folder, server, more, message):
+def test_a_run_that_cannot_be_watched_is_refused(invoke, write, folder, server, more, message):
     write("wf.py")
     env = {} if more else {"REDIS_URL": server.url}
     refused = invoke("hybrid_redis", "wf.py", "--watchable", *more, env=env)

@@ -63,7 +63,7 @@ class TestCommand:
         assert done.returncode == 2
         assert "not installed" in done.stderr
 
-    def test_a_command_that_cannot_be_imported_is_told(self, tmp_path, module):
+    def test_a_command_that_cannot_be_imported_is_reported(self, tmp_path, module):
         install(
             tmp_path,
             "the_command",

@@ -144,7 +144,7 @@ class TestHelpersOfCommands:
     def test_only_roots_are_called(self, graph, source):
         assert processor.create_inputs(argparse.Namespace(iter=4), graph) == {source: 4}
 
-    def test_wrong_inputs_are_told(self, file):
+    def test_wrong_inputs_are_reported(self, file):
         with pytest.raises(InputError, match="-d is not JSON: line 1, column 2"):
             processor.get_inputs_from_arguments(self.args(file, "-d", "{x"))
 

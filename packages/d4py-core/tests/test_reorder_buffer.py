@@ -257,7 +257,7 @@ def test_m6_an_input_beside_that_is_not_ordered_is_not_touched():
 
 
 @given(st.data())
-def test_m6_no_empty_batch_goes_to_who_does_not_ask_for_places(data):
+def test_m6_a_receiver_that_asks_for_no_places_gets_no_empty_batch(data):
     graph, stage = WorkflowGraph(), Some(lambda item: item[-1] % 2, 2, 1)
     graph.connect(First(), "output", stage, "input")
     graph.connect(stage, "output0", Last(), "input")

@@ -32,7 +32,7 @@ def test_g1_fan_in_takes_from_every_edge():
     assert sorted(outputs(graph, 2)) == [1, 1, 2, 2]
 
 
-def test_g1_edges_to_two_inputs_are_told_apart():
+def test_g1_edges_to_two_inputs_are_distinguished():
     class Join(GenericPE):
         def __init__(self):
             super().__init__()

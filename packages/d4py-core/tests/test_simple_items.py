@@ -63,7 +63,7 @@ def spoil(row):
     return seen
 
 
-def test_m2_nobody_sees_what_sender_or_sibling_do_later():
+def test_m2_an_item_does_not_change_with_what_sender_or_sibling_do_later():
     source = Sender()
     graph = chain(source, Each(spoil))
     for _ in range(2):
@@ -73,7 +73,7 @@ def test_m2_nobody_sees_what_sender_or_sibling_do_later():
     assert run(graph).outputs == {"Each1": expected, "Each2": expected, "Each3": expected}
 
 
-def test_m2_results_are_not_changed_by_who_sent_them():
+def test_m2_results_are_not_changed_by_their_sender():
     assert outputs(chain(Sender())) == [[1], [1, "after write"]]
 
 

@@ -147,7 +147,7 @@ def test_lines_may_leave_together_and_are_whole_all_the_same():
     assert sorted(printed(script).splitlines()) == sorted(expected)
 
 
-def test_whoever_holds_the_streams_goes_on_with_them():
+def test_holders_of_the_streams_go_on_with_them():
     script = """
         held, buffer = sys.stdout, sys.stdout.buffer
         handler = logging.StreamHandler(sys.stdout)

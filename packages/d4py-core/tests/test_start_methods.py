@@ -91,7 +91,7 @@ def test_a_thread_that_was_declared_harmless_is_no_hindrance(program):
 
 
 @linux
-def test_nor_is_one_with_python_threads_whoever_has_started_them(program):
+def test_nor_is_one_with_python_threads_of_any_origin(program):
     choosing = """
         import _thread, time
         from dispel4py.processes.workers.start_methods import safe_start_method

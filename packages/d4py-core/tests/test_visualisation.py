@@ -53,7 +53,7 @@ def test_a_notebook_gets_a_picture_and_the_text(graph, notebook, monkeypatch, ca
     assert capsys.readouterr().out == ""
 
 
-def test_a_notebook_without_dot_gets_the_text_and_is_told(graph, notebook, monkeypatch):
+def test_a_notebook_without_dot_gets_the_text_and_the_reason(graph, notebook, monkeypatch):
     def missing(graph):
         raise DotMissingError("install graphviz")
 

@@ -148,7 +148,9 @@ class Picker(ProducerPE):
 @settings(some_runs, max_examples=60)
 @given(calls_of_the_store, calls_of_the_store, st.integers(1, 3), st.booleans())
 @pytest.mark.slow
-def test_c3_a_skipped_item_is_listed_once_whoever_is_lost(crash, before, after, processes, kept):
+def test_c3_a_skipped_item_is_listed_once_whichever_worker_is_lost(
+    crash, before, after, processes, kept
+):
     graph = WorkflowGraph()
     picky = Picky()
     picky.stateful = kept

@@ -78,7 +78,7 @@ def begin(request, hosts):
     return lambda **environment: Uploading(hosts, request.param, **environment)
 
 
-def test_i10_threads_are_waited_for_and_it_is_told_which(begin, hosts):
+def test_i10_threads_are_waited_for_and_named(begin, hosts):
     run = begin()
     assert "waiting for worker 0: its thread 'upload' still runs" in run.said
     hosts.open_gate()

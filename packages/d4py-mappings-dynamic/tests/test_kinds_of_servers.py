@@ -58,7 +58,7 @@ class TestUsers:
         assert "does not allow Lua scripts" in refusal(url_of("~d4py:*", "+@all", "-@scripting"))
 
     @pytest.mark.parametrize("rules", [["~other:*", "+@all"], ["~d4py:*", "+@all", "-xreadgroup"]])
-    def test_a_user_who_may_not_do_what_runs_need_is_reported(self, url_of, rules):
+    def test_a_user_without_the_rights_that_runs_need_is_reported(self, url_of, rules):
         assert "~d4py:* +@all -@dangerous" in refusal(url_of(*rules))
 
 

@@ -294,7 +294,7 @@ class Spoils(IterativePE):
         return number
 
 
-def test_c5_who_does_it_again_gets_it_as_it_was_sent(small_office):
+def test_c5_a_task_that_is_done_again_is_as_it_was_sent(small_office):
     office = small_office(Spoils())
     numbers = [*range(20), LONG, *range(20, 40)]
     office.put([{"number": number} for number in numbers])

@@ -153,7 +153,7 @@ def test_d3_each_worker_that_has_calls_has_one_life_cycle(execute):
     assert outputs.count("called") == sum(ends) == 10_000
 
 
-def test_d3_a_number_of_calls_of_which_nobody_could_hold_all(execute):
+def test_d3_a_number_of_calls_of_which_no_memory_could_hold_all(execute):
     """Given 10**12 calls: the run is stopped in the middle, which it could not come to else."""
 
     class EnoughError(Exception):

@@ -97,7 +97,7 @@ class TestHeap:
     def test_c4_a_heap_has_no_name_that_could_be_left_behind(self, file):
         assert os.fstat(file.fd).st_nlink == 0
 
-    def test_c5_a_process_that_is_killed_in_the_middle_locks_nobody_out(self, file):
+    def test_c5_a_process_that_is_killed_in_the_middle_locks_no_other_out(self, file):
         ours, theirs = FORK.Pipe()
 
         def hold():

@@ -42,8 +42,8 @@ KINDS = ("kill", "freeze", "join", "leave", "cut", "tear", "hold", "server", "dr
 _CLOCK = "Heavy"
 #: Share of those results before which faults come.
 _DISTURBED = 0.8
-#: Seconds after which a run in which nothing happens hangs, a guest no longer waits for the run,
-#: and after the run a process is left.
+#: Seconds after which a run in which nothing happens hangs, a remote worker no longer waits for the
+#: run, and after the run a process is left.
 _HANGS, _WAITS, _ENDS = 180.0, 10.0, 30.0
 #: Seconds that a held network may take; the last one is longer than clients wait for an answer.
 _HOLDS = 0.2, 1.0, 4.0
@@ -166,7 +166,7 @@ class ChaosRun:
         self._commands = Commands(self._folder, environment)
         self._resumable = "driver" in kinds
         self._frozen: dict[int, float] = {}
-        self._guests: list[Command] = []
+        self._remote: list[Command] = []
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._outputs: dict[str, list[Any]] = {}
         self._results = 0
@@ -300,7 +300,7 @@ class ChaosRun:
     def _workers(self) -> list[int]:
         found = [
             pid
-            for command in (self._driver, *self._guests)
+            for command in (self._driver, *self._remote)
             for pid in self._commands.workers(command)
         ]
         return sorted({*found} - {*self._frozen})
@@ -332,21 +332,21 @@ class ChaosRun:
         self._later.append((time.monotonic() + seconds, action))
 
     def _join(self) -> bool:
-        self._guests.append(
+        self._remote.append(
             self._commands.start("worker", *self._server_options, "-n", 1, "--wait", _WAITS)
         )
         return True
 
     def _leave(self) -> bool:
-        """Ctrl-C to a guest that is there, or to one that then joins."""
-        guests = [guest for guest in self._guests if guest.poll() is None]
-        there = [guest for guest in guests if self._commands.workers(guest)]
+        """Ctrl-C to a remote worker that is there, or to one that then joins."""
+        running = [worker for worker in self._remote if worker.poll() is None]
+        there = [worker for worker in running if self._commands.workers(worker)]
         if there:
-            guest = self._chance.choice(there)
-            self._guests.remove(guest)
-            guest.send_signal(signal.SIGINT)
+            worker = self._chance.choice(there)
+            self._remote.remove(worker)
+            worker.send_signal(signal.SIGINT)
             return True
-        if not guests:
+        if not running:
             self._inject("join")
         return False
 

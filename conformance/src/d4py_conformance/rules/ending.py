@@ -33,7 +33,7 @@ class EndingRules(Suite):
     """Files that are left open, and threads that still run."""
 
     @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-    def test_i10_files_that_nobody_closed_hold_all_lines(
+    def test_i10_files_that_were_not_closed_hold_all_lines(
         self, execute: Execute, tmp_path: Path
     ) -> None:
         in_a_cycle, directly, by_csv = (tmp_path / name for name in ("cycle", "directly", "csv"))

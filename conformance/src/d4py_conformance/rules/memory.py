@@ -66,7 +66,7 @@ class MemoryRules(Suite):
             execute(graph, small + LARGE_ITEMS)
         assert int(verdict.read_text()) < LARGE_ITEMS, "nothing made the producer wait"
 
-    def test_c6_results_wait_for_who_takes_them(
+    def test_c6_results_wait_until_they_are_taken(
         self, execute: Execute, require: Require, tmp_path: Path
     ) -> None:
         require("bounded_memory")

@@ -75,7 +75,7 @@ class StateRules(Suite):
         assert caplog.text.count("several instances of OverwritingFetch0 had") == 1
         assert str(tmp_path / "out") in caplog.text
 
-    def test_i6_state_that_is_not_declared_is_told_of_once(
+    def test_i6_state_that_is_not_declared_is_reported_once(
         self, execute: Execute, caplog: pytest.LogCaptureFixture
     ) -> None:
         mean = RunningMean()

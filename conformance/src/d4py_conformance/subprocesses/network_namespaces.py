@@ -68,7 +68,7 @@ def slow_down(names: list[str]) -> None:
 def silent_cable(names: list[str]) -> Iterator[None]:
     """Let nothing pass between two namespaces during the block, without either noticing.
 
-    Each sends its packets to a hardware address that nobody has.
+    Each sends its packets to a hardware address that no device has.
     """
     ends = [(name, other) for name, other in zip(names, reversed(ADDRESSES), strict=True)]
     for name, other in ends:

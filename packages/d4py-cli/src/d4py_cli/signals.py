@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as Ctrl-C: one way to stop, which cleans up what nobody can resume.
+"""SIGTERM and SIGHUP as Ctrl-C: one way to stop, which cleans up what cannot be resumed.
 
 Processes that are forked meanwhile, by a PE for example, handle them as any program does.
 """

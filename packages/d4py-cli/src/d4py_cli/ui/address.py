@@ -27,7 +27,7 @@ class PageAddress(NamedTuple):
 
 
 def open_address(port: int, option: str) -> PageAddress:
-    """Return an address on this machine, which only those reach who have its token.
+    """Return an address on this machine, which cannot be reached without its token.
 
     Args:
         port: the port; 0 chooses a free one.

@@ -23,7 +23,7 @@ TOKEN_VARIABLE = "D4PY_UI_TOKEN"
 
 
 class LivePage(Record):
-    """Serves the page of a run on the loopback interface, for who has the address with its token.
+    """Serves the page of a run on the loopback interface, at an address with a token.
 
     Args:
         port: the port; 0 chooses a free one.

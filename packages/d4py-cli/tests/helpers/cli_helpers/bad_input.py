@@ -344,7 +344,7 @@ ELSEWHERE = {
         "test_a_worker_that_does_not_begin_is_killed"
     ),
     "`--watchable` without a key, or on a private server; `dispel4py ui` of a run without it, or of"
-    " a file that is no log": "test_a_run_that_nobody_could_watch_is_refused",
+    " a file that is no log": "test_a_run_that_cannot_be_watched_is_refused",
     "`dispel4py report` of a file that is no log of one run, or without Bokeh": (
         "test_what_is_no_log_is_refused"
     ),

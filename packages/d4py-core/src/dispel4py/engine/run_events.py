@@ -27,7 +27,7 @@ class RunEvents:
     """Drops all events.
 
     Attributes:
-        is_observed: somebody gets the events, so that workers should send reports.
+        is_observed: there are observers, so workers should send reports.
         result: the result so far, which grows during the run; None before it has begun.
     """
 

@@ -19,7 +19,7 @@ from dispel4py.stop_signals import stop_signals_blocked
 #: Longest path of a Unix socket, and how much of it is kept for names in such a directory.
 _LONGEST_PATH, _NAMES_BYTES = 103, 23
 _FALLBACK = "/tmp"
-#: Number of random bytes in the name of a directory: nobody else can have made it, or make it.
+#: Number of random bytes in the name of a directory: no other user can have made it, or make it.
 _RANDOM_BYTES = 8
 
 

@@ -62,7 +62,7 @@ class Backend(Protocol):
         """Take note that all inputs are queued but for those of some roots, which are fed."""
 
     def watched(self, options: RunOptions) -> AbstractContextManager[RunOptions]:
-        """Return the options of a run, by which those who watch it from elsewhere get its events.
+        """Return the options of a run, by which its watchers elsewhere get its events.
 
         The value is to be used within the context, at whose end the run has ended for them.
         """

@@ -68,7 +68,7 @@ class InMemoryBackend:
         """Do nothing: a run in memory cannot outlive its driver."""
 
     def watched(self, options: RunOptions) -> AbstractContextManager[RunOptions]:
-        """Return the options as they are: nobody else reaches the memory of the driver."""
+        """Return the options as they are: no other process reaches the memory of the driver."""
         return nullcontext(options)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ LONGEST_TAKE_SECONDS = 10.0
 
 
 class PublishLimits(NamedTuple):
-    """How the events of a run are kept on a Redis server for those who watch it.
+    """How the events of a run are kept on a Redis server for its watchers.
 
     Attributes:
         seconds: time between two entries; each has all events since the last one.

@@ -1,7 +1,7 @@
 """Encryption of what a run stores on a Redis server.
 
 Only processes that have the run's key can read a value or make one that the run accepts, so bytes
-of anybody else are never unpickled.
+of any other writer are never unpickled.
 """
 
 from __future__ import annotations

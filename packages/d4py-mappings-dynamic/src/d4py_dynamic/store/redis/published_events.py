@@ -1,4 +1,4 @@
-"""The events of a run on its Redis server, for those who watch the run from elsewhere.
+"""The events of a run on its Redis server, for watchers elsewhere.
 
 They lie in a stream of limited size, whose oldest entries are deleted.  The event that starts the
 run has a key of its own, so that a page that is opened late has it; counts in reports are
@@ -72,7 +72,7 @@ class EventPublisher:
             self._thread.start()
 
     def close(self) -> None:
-        """Publish what still waits, and wait a moment for those who watch."""
+        """Publish what still waits, and wait a moment for watchers."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()

@@ -43,7 +43,7 @@ class Primary(ABC):
         """Return where the primary is.
 
         Raises:
-            redis.ConnectionError: nobody says.
+            redis.ConnectionError: no server says.
         """
         self._place = self._ask()
         self._check_at = monotonic() + _CHECK_SECONDS
@@ -53,7 +53,7 @@ class Primary(ABC):
         """Return whether the primary is there, as far as is known."""
         if monotonic() >= self._check_at:
             self._check_at = monotonic() + _CHECK_SECONDS
-            with suppress(redis.RedisError):  # nobody says, which is no reason to leave it
+            with suppress(redis.RedisError):  # no server says, which is no reason to leave it
                 self._place = self._ask()
         return self._place == place
 
