@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from d4py_cli import guarded_record
-from d4py_cli.guarded_record import GuardedRecord
-from d4py_cli.record import Record
+from d4py_cli.observing.record import Record
+from d4py_cli.records import guarded_record
+from d4py_cli.records.guarded_record import GuardedRecord
 from d4py_cli.report.environment import WorkflowSources
 from d4py_cli.runs.run_folder import RUN, RunFolder
 from d4py_conformance.waiting import LIMIT

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from d4py_cli import lines as lines_module
-from d4py_cli.locks import lock_for_writing
+from d4py_cli.files import lines as lines_module
+from d4py_cli.files.locks import lock_for_writing
 from d4py_cli.output.json_lines import JsonLines
 from d4py_cli.output.json_text import as_json
 from d4py_cli.output.refusals import NotHeldError

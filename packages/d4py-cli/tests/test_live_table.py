@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from d4py_cli.live import LiveReporter
-from d4py_cli.taken_events import TakenEvents
+from d4py_cli.console.live_reporter import LiveReporter
+from d4py_cli.observing.taken_events import TakenEvents
 from d4py_conformance.waiting import LIMIT
 from dispel4py.events import QueueReport, RunEnded
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from d4py_cli import locks
-from d4py_cli.locks import is_locked, lock_for_writing
+from d4py_cli.files import locks
+from d4py_cli.files.locks import is_locked, lock_for_writing
 from dispel4py.errors import OptionError
 
 

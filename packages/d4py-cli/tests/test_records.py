@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from d4py_cli import guarded_record
+from d4py_cli.records import guarded_record
 from d4py_cli.runs.run_folder import RunFolder
 from d4py_conformance.waiting import LIMIT
 from dispel4py.events import RunEnded

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from d4py_cli.trace import TraceFile
+from d4py_cli.records.trace import TraceFile
 from dispel4py.events import (
     Failure,
     InstanceReport,

@@ -7,7 +7,7 @@ import threading
 import pytest
 from dynamic_helpers.servers import emptied, server_program, started_servers
 
-from d4py_cli.locks import lock_for_writing
+from d4py_cli.files.locks import lock_for_writing
 from d4py_cli.ui.followed_log import followed_log
 from d4py_cli.ui.limits import PageLimits
 from d4py_conformance.waiting import wait_until

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from d4py_cli.records import FORMER_NAMES, add_record_arguments
+from d4py_cli.records.choosing import FORMER_NAMES, add_record_arguments
 from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.files.file_argument import file_argument
 from dispel4py.loading import LoadedWorkflow, names_workflow
@@ -266,7 +266,7 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     )
     add_output_arguments(parser)
     if name in FORMER_NAMES:
-        from d4py_cli.timed import add_timed_arguments
+        from d4py_cli.records.timed import add_timed_arguments
 
         add_timed_arguments(parser)
     mapping.add_arguments(parser)

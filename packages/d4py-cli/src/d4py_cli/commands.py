@@ -15,11 +15,11 @@ from d4py_cli.arguments import (
     count_of,
     example_note,
 )
+from d4py_cli.console.reporter import Reporter
+from d4py_cli.files.lines import print_message
 from d4py_cli.imported import resume_collection
 from d4py_cli.job import folder_kept, run_and_report
-from d4py_cli.lines import print_message
 from d4py_cli.report.command import describe_report, report
-from d4py_cli.reporting import Reporter
 from d4py_cli.runs.history import describe_history, history
 from d4py_cli.scaling_plot import plot_scaling
 from d4py_cli.ui.command import describe_ui, show_ui

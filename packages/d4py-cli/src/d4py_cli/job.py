@@ -11,11 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from d4py_cli.arguments import check_mapping_name, example_note, parse_job
+from d4py_cli.console.reporter import Reporter
+from d4py_cli.console.results import print_outputs, print_outputs_so_far
+from d4py_cli.console.skipped import FailureLines, check_skipped, summary
+from d4py_cli.files.lines import OutputClosedError, is_print_to_closed_output, print_message
 from d4py_cli.imported import resume_collection, workflow_exempt
 from d4py_cli.inputs import read_inputs
-from d4py_cli.lines import OutputClosedError, is_print_to_closed_output, print_message
 from d4py_cli.output.choosing import open_output
-from d4py_cli.records import (
+from d4py_cli.records.choosing import (
     FORMER_NAMES,
     Workflow,
     announce_writing,
@@ -23,9 +26,6 @@ from d4py_cli.records import (
     open_records,
     where_all,
 )
-from d4py_cli.reporting import Reporter
-from d4py_cli.results import print_outputs, print_outputs_so_far
-from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.errors import OptionError, RunError, UnknownMappingError, name_list
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
@@ -148,7 +148,7 @@ def make_reporter(options: argparse.Namespace) -> Reporter:
     """
     can_show = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if can_show and not options.quiet and options.progress is None:
-        from d4py_cli.live import LiveReporter
+        from d4py_cli.console.live_reporter import LiveReporter
 
         return LiveReporter(per_process=options.per_process)
     return Reporter(

@@ -13,15 +13,15 @@ import time
 import traceback
 from collections.abc import Sequence
 
+from d4py_cli.console.results import flush_output
 from d4py_cli.exit_statuses import INTERRUPTED
-from d4py_cli.lines import (
+from d4py_cli.files.lines import (
     OutputClosedError,
     is_output_closed,
     is_print_to_closed_output,
     print_message,
 )
 from d4py_cli.migration.owners import other_owner
-from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.errors import D4pyError, ProcessingError, UsageError, WorkflowLoadError
 from dispel4py.processes.descendants import end_own_descendants

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from d4py_cli.exit_statuses import INTERRUPTED
-from d4py_cli.lines import print_message
+from d4py_cli.files.lines import print_message
 from dispel4py.errors import TerminatedError
 from dispel4py.processes.descendants import end_own_descendants
 

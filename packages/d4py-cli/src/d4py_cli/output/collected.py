@@ -16,8 +16,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from d4py_cli.lines import check_replaceable
-from d4py_cli.locks import is_named, lock_for_writing
+from d4py_cli.files.lines import check_replaceable
+from d4py_cli.files.locks import is_named, lock_for_writing
 from d4py_cli.output.refusals import TOO_DEEP, NotHeldError, refusal
 from dispel4py.errors import OptionError, RunError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from d4py_cli.lines import LinesFile
+from d4py_cli.files.lines import LinesFile
 from d4py_cli.output.json_text import as_json
 from d4py_cli.output.refusals import NotHeldError, refusal
 

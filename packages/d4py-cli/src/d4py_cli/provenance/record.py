@@ -8,9 +8,9 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from d4py_cli.locks import OpenFolder, lock_for_writing
+from d4py_cli.files.locks import OpenFolder, lock_for_writing
+from d4py_cli.observing.record import Record
 from d4py_cli.provenance.account import given_parameters, make_account
-from d4py_cli.record import Record
 from d4py_cli.report.environment import command_line
 from d4py_cli.report.summary import RunSummary
 from d4py_cli.runs.pickled_results import write_results

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from tempfile import TemporaryFile
 
-from d4py_cli.lines import check_replaceable
-from d4py_cli.record import Record
+from d4py_cli.files.lines import check_replaceable
+from d4py_cli.observing.record import Record
 from d4py_cli.report.page import check_ending, check_libraries, write_page
 from d4py_cli.report.summary import RunSummary
 from dispel4py.errors import OptionError

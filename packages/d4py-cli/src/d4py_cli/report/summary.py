@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from operator import add
 
-from d4py_cli.event_visitor import EventVisitor
-from d4py_cli.report.increments import Increments
+from d4py_cli.observing.event_visitor import EventVisitor
+from d4py_cli.observing.increments import Increments
 from d4py_cli.report.limits import ReportLimits
 from d4py_cli.report.timeline import Timeline
 from dispel4py import events

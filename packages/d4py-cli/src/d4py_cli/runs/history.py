@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from d4py_cli.locks import is_locked
+from d4py_cli.files.locks import is_locked
 from d4py_cli.report.environment import command_line
 from d4py_cli.report.page import duration
 from d4py_cli.report.summary import RunSummary

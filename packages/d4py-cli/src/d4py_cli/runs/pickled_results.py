@@ -7,7 +7,7 @@ import pickle
 from contextlib import suppress
 from pathlib import Path
 
-from d4py_cli.lines import naming
+from d4py_cli.files.lines import naming
 from dispel4py.result import RunResult
 
 _LOGGER = logging.getLogger("dispel4py.cli")

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from d4py_cli.lines import LinesFile, naming
-from d4py_cli.record import Record
+from d4py_cli.files.lines import LinesFile, naming
+from d4py_cli.observing.record import Record
 from d4py_cli.report.page import missing_library, write_page
 from d4py_cli.report.summary import RunSummary
 from d4py_cli.runs.pickled_results import write_results

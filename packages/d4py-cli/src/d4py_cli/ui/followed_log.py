@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from d4py_cli.locks import is_locked
+from d4py_cli.files.locks import is_locked
 from d4py_cli.runs.run_folder import EVENTS
 from d4py_cli.ui.limits import PageLimits
 from dispel4py.errors import OptionError

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from d4py_cli.record import Record
+from d4py_cli.observing.record import Record
 from d4py_cli.ui.address import open_address
 from d4py_cli.ui.limits import PageLimits
 from dispel4py.events import Event, to_json

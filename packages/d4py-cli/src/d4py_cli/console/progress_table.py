@@ -52,7 +52,7 @@ _COLUMNS = (
 
 
 class ProgressScreen:
-    """The table, for a terminal that is standard error; see `d4py_cli.terminal.Screen`."""
+    """The table, for a terminal that is standard error; see `d4py_cli.console.terminal.Screen`."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from d4py_cli.lines import LinesFile
+from d4py_cli.files.lines import LinesFile
 from dispel4py.events import (
     Event,
     Failure,

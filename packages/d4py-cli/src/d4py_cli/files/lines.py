@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self, TextIO
 
-from d4py_cli.locks import is_named, lock_for_writing
+from d4py_cli.files.locks import is_named, lock_for_writing
 from dispel4py.errors import OptionError, ProcessingError, RunError
 from dispel4py.standard_streams.output import write_line
 

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from d4py_cli.lines import not_written, print_message
+from d4py_cli.files.lines import not_written, print_message
 from d4py_cli.output.refusals import ANYTHING
 from dispel4py.errors import RunError, describe_exception, shorten
 from dispel4py.result import RunResult

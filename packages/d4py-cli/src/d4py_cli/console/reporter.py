@@ -1,6 +1,6 @@
 """A run's messages on standard error: log lines, calls of each PE, the seed and the time.
 
-`Reporter` writes plain lines; `live.LiveReporter` shows a table on a terminal instead.
+`Reporter` writes plain lines; `live_reporter.LiveReporter` shows a table on a terminal instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from d4py_cli.lines import print_message
+from d4py_cli.files.lines import print_message
 from dispel4py.engine.run_events import LateEvents, RunEvents
 from dispel4py.processes import is_webassembly
 from dispel4py.result import RunResult, RunStats

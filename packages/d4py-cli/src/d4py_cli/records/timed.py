@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from d4py_cli.lines import naming, print_message
-from d4py_cli.record import Record
+from d4py_cli.files.lines import naming, print_message
+from d4py_cli.observing.record import Record
 from dispel4py.drawing import DotMissingError, write_image
 from dispel4py.errors import OptionError
 from dispel4py.events import Event, InstanceReport, SlowCall

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from d4py_cli.lines import print_message
+from d4py_cli.files.lines import print_message
 from d4py_cli.runs import RUN_DIR_VARIABLE
 from dispel4py.errors import RunError
 from dispel4py.workflow_graph import WorkflowGraph
 
 if TYPE_CHECKING:
-    from d4py_cli.guarded_record import GuardedRecord, Written
+    from d4py_cli.records.guarded_record import GuardedRecord, Written
     from d4py_cli.report.environment import WorkflowSources
 
 #: Options that ask for what takes seconds to write.
@@ -91,7 +91,7 @@ def open_records(
     opened: list[GuardedRecord] = []
     sources: WorkflowSources | None = None
     for option, record in _make_records(options, workflow):
-        from d4py_cli.guarded_record import GuardedRecord
+        from d4py_cli.records.guarded_record import GuardedRecord
         from d4py_cli.report.environment import WorkflowSources
 
         if sources is None:
@@ -132,7 +132,7 @@ def _make_records(
     options: argparse.Namespace, workflow: Workflow | None
 ) -> Iterator[tuple[str, Written]]:
     if options.log:
-        from d4py_cli.log_files import open_log
+        from d4py_cli.records.log_file import open_log
 
         yield "--log", open_log(options.log)
     if options.report is not None:
@@ -140,11 +140,11 @@ def _make_records(
 
         yield "--report", ReportFile(options.report)
     if options.trace is not None:
-        from d4py_cli.trace import TraceFile
+        from d4py_cli.records.trace import TraceFile
 
         yield "--trace", TraceFile(options.trace)
     if "timing_dir" in options:
-        from d4py_cli.timed import TimedFiles
+        from d4py_cli.records.timed import TimedFiles
 
         assert workflow is not None
         yield "--timing-dir", TimedFiles(options, workflow.graph)

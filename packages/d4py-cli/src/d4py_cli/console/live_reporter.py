@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from d4py_cli.progress_table import ProgressScreen
-from d4py_cli.reporting import Reporter
-from d4py_cli.taken_events import TakenEvents
-from d4py_cli.terminal import Terminal
+from d4py_cli.console.progress_table import ProgressScreen
+from d4py_cli.console.reporter import Reporter
+from d4py_cli.console.terminal import Terminal
+from d4py_cli.observing.taken_events import TakenEvents
 from dispel4py.events import Event, Observer
 from dispel4py.result import RunResult
 

@@ -6,9 +6,9 @@ import logging
 from types import TracebackType
 from typing import Protocol
 
-from d4py_cli.lines import OutputClosedError, print_message
+from d4py_cli.files.lines import OutputClosedError, print_message
+from d4py_cli.observing.taken_events import TakenEvents
 from d4py_cli.report.environment import WorkflowSources
-from d4py_cli.taken_events import TakenEvents
 from dispel4py.errors import RunError
 from dispel4py.events import Event, Observer, RunEnded
 from dispel4py.result import RunResult

@@ -14,9 +14,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from d4py_cli.event_visitor import EventVisitor
-from d4py_cli.lines import LinesFile
-from d4py_cli.report.increments import Increments
+from d4py_cli.files.lines import LinesFile
+from d4py_cli.observing.event_visitor import EventVisitor
+from d4py_cli.observing.increments import Increments
 from dispel4py import events
 from dispel4py.result import RunResult
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from types import TracebackType
 
-from d4py_cli.lines import LinesFile
+from d4py_cli.files.lines import LinesFile
 from dispel4py.engine.failures import pes_without_success
 from dispel4py.errors import ProcessingError, RunError
 from dispel4py.result import Failure, FailureCount, RunResult

@@ -1,0 +1,1 @@
+"""Files that runs write: by lines, and one run at a time."""

@@ -1,0 +1,1 @@
+"""What observers of a run share: their base, and what they make of its events."""

@@ -1,0 +1,1 @@
+"""What a run leaves beside its results, as options ask for it."""
