@@ -63,21 +63,27 @@ class Weight(IterativePE):
 
 
 def reports_memory() -> bool:
-    """Return whether this system reports what `megabytes_of_run` needs: Linux 5.4 or later."""
+    """Return whether this system reports what `note_megabytes` needs: Linux 5.4 or later."""
     try:
         return bool(_OWN_MEMORY.search(Path("/proc/self/smaps_rollup").read_text()))
     except OSError:
         return False
 
 
-def megabytes_of_run() -> float:
-    """Return what this process and all that it has started take; shared memory counts once.
+def note_megabytes(file: Path, parent: int, *result: Any) -> None:
+    """Add a line to a file: what all that a process has started take; shared memory counts once.
 
     Files that are mapped, such as libraries, are left out: a process is charged with more of them
     when others end that have mapped them as well.
+
+    Args:
+        file: the file.
+        parent: number of that process, which is left out itself.
+        result: of the run; ``on_result`` takes this function with its first arguments bound.
     """
-    own = psutil.Process()
-    return sum(_megabytes(process.pid) for process in (own, *own.children(recursive=True)))
+    started = psutil.Process(parent).children(recursive=True)
+    with file.open("a") as lines:
+        lines.write(f"{sum(_megabytes(process.pid) for process in started)}\n")
 
 
 def _megabytes(process: int) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from d4py_conformance.pes.arrival import (
     Options,
     Weight,
     is_mean,
-    megabytes_of_run,
+    note_megabytes,
     reports_memory,
 )
 from d4py_conformance.pes.common import Numbers, Relay
@@ -77,17 +79,24 @@ class ArrivalRules(Suite):
         assert not answer.errors, answer
         assert_outputs(answer.outputs, {"Relay1": {"output": [*range(1, LINES + 1)]}})
 
-    def test_c7_a_large_pe_is_held_by_those_that_run_it(self, execute: Execute) -> None:
+    def test_c7_a_large_pe_is_held_by_those_that_run_it(
+        self, run_isolated: RunIsolated, tmp_path: Path
+    ) -> None:
         if not reports_memory():
             pytest.skip("this system does not report how much memory processes share")
-        small, _ = self._most_of_run(execute, Weight(1))
-        large, instances = self._most_of_run(execute, Weight(LARGE * 10**6))
+        small, _ = self._most_of_run(run_isolated, 1, tmp_path / "small")
+        large, instances = self._most_of_run(run_isolated, LARGE * 10**6, tmp_path / "large")
         # The PE in the graph is the caller's, and every process that runs it has one.
         assert LARGE / 2 < large - small < LARGE * (1 + MOST * instances)
 
-    def _most_of_run(self, execute: Execute, pe: Weight) -> tuple[float, int]:
-        """Megabytes of a run while its results come, at the most, and the number of instances."""
-        seen: list[float] = []
-        graph = chain(Numbers(), Relay(), pe, Relay(), Relay())
-        result = execute(graph, 5, on_result=lambda *_: seen.append(megabytes_of_run()))
-        return max(seen), sum(entry.pe_id == "Weight2" for entry in result.stats.instances)
+    def _most_of_run(self, run_isolated: RunIsolated, size: int, seen: Path) -> tuple[float, int]:
+        """Megabytes of a run while its results come, at the most, and the number of instances.
+
+        The run is isolated: a process of tests has a large heap, which forked processes share with
+        it until they write to it, and how much of it they have written to is chance.
+        """
+        graph = chain(Numbers(), Relay(), Weight(size), Relay(), Relay())
+        note = partial(note_megabytes, seen, os.getpid())
+        answer = run_isolated(graph, 5, on_result=note).wait()
+        assert not answer.errors, answer
+        return max(map(float, seen.read_text().split())), answer.instances.count("Weight2")

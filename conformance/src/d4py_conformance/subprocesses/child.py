@@ -32,12 +32,12 @@ def main(order_file: Path, answer_file: Path) -> int:
     order: dict[str, Any] = pickle.loads(order_file.read_bytes())
     _restore(*order["module"])
     mapping = pickle.loads(order["mapping"])
-    answer: dict[str, Any] = {"outputs": {}, "errors": [], "message": ""}
+    answer: dict[str, Any] = {"outputs": {}, "instances": [], "errors": [], "message": ""}
     status = 0
     try:
-        answer["outputs"] = run(
-            order["graph"], mapping, order["inputs"], **order["options"]
-        ).outputs
+        result = run(order["graph"], mapping, order["inputs"], **order["options"])
+        answer["outputs"] = result.outputs
+        answer["instances"] = [entry.pe_id for entry in result.stats.instances]
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130

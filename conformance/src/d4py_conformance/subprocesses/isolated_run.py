@@ -50,6 +50,7 @@ class Answer:
 
     Attributes:
         outputs: its results.
+        instances: the id of its PE for each instance.
         errors: names of the class of the exception that it ended with, and of that one's bases.
         message: of that exception.
         status: exit status of the process.
@@ -58,6 +59,7 @@ class Answer:
     """
 
     outputs: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     message: str = ""
     status: int = 0
@@ -153,6 +155,7 @@ class IsolatedRun:
         answer: dict[str, Any] = pickle.loads(self._answer_file.read_bytes())
         return Answer(
             answer["outputs"],
+            tuple(answer["instances"]),
             tuple(answer["errors"]),
             answer["message"],
             self.process.returncode,
