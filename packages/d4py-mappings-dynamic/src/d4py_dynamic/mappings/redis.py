@@ -239,7 +239,7 @@ class RedisMapping(DynamicMapping):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
-        add_server_arguments(parser)
+        add_server_arguments(parser, may_start=True)
         super().add_arguments(parser)
         parser.add_argument(
             "--key-file",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from redis.connection import parse_url
 
+from d4py_dynamic.store.redis.connections.arguments import DEFAULT_PORT
 from dispel4py.errors import OptionError, name_list
 
 #: Settings of a URL that are passed to the client library, as are those that begin with ``ssl_``.
@@ -32,7 +33,7 @@ LEAST_TIMEOUT = 1.0
 
 #: Host and port of a server, or of a Sentinel.
 Place = tuple[str, int]
-DEFAULT_PORT, _SENTINEL_PORT = 6379, 26379
+_SENTINEL_PORT = 26379
 #: Longest wait of one command on the server in seconds; shorter where the server may be replaced,
 #: since a wait goes on at the old one.
 _BLOCK_SECONDS, _SHORT_BLOCK_SECONDS = 10.0, 2.0

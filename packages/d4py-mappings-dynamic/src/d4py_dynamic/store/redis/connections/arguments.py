@@ -10,6 +10,9 @@ import os
 import re
 from urllib.parse import quote, unquote_plus
 
+#: Where a server listens, unless another port is named.
+DEFAULT_PORT = 6379
+
 #: Default of --reconnect, in seconds; longer where another server takes over within that time.
 RECONNECT_SECONDS, FAILOVER_SECONDS = 2.0, 60.0
 
@@ -36,12 +39,19 @@ def with_absolute_files(url: str) -> str:
     return _FILES.sub(absolute, url)
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name the server."""
+def add_server_arguments(parser: argparse.ArgumentParser, *, may_start: bool = False) -> None:
+    """Add the options that name the server.
+
+    Args:
+        parser: of a mapping or a command.
+        may_start: where no server is found, a private one is started.
+    """
+    local = f"a server on localhost:{DEFAULT_PORT}"
+    unnamed = f"{local}, or a private one" if may_start else f"or {local}"
     group = parser.add_argument_group("Redis")
     group.add_argument("-ri", "--redis-ip", metavar="HOST", help="host of the Redis server")
     group.add_argument(
-        "-rp", "--redis-port", type=int, metavar="PORT", help="its port (default: 6379)"
+        "-rp", "--redis-port", type=int, metavar="PORT", help=f"its port (default: {DEFAULT_PORT})"
     )
     group.add_argument(
         "--redis-url",
@@ -50,7 +60,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
         help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH; of a"
         " Redis Cluster any node, or several: HOST:PORT,HOST:PORT; of Sentinels"
         " redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PRIMARY; without any of these:"
-        " $REDIS_URL, a server on localhost:6379, or a private one",
+        f" $REDIS_URL, {unnamed}",
     )
     group.add_argument(
         "--reconnect",

