@@ -1,5 +1,6 @@
 """Placement: every instance in one process, no process without one, spare ones where they help."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -171,6 +172,36 @@ def test_partitions_stay_together_when_processes_are_few(data, graph, processes)
             assert len(ranks) == 1
     elif processes >= len(instances(plan)):
         assert placement == place(plan, processes), "they do not count"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "processes", "ranks"),
+    [
+        ([2, 1], 2, ["a", "ab"]),
+        ([1, 2, 1], 3, ["ab", "b", "c"]),
+        ([1, 4, 1], 4, ["ab", "b", "b", "bc"]),
+        ([2, 2, 2], 4, ["a", "ab", "bc", "c"]),
+        ([3, 3], 4, ["a", "a", "ab", "bb"]),
+        ([1, 1, 1, 1], 3, ["ab", "c", "d"]),
+        ([8], 3, ["aa", "aaa", "aaa"]),
+    ],
+)
+def test_instances_of_a_pe_are_apart_where_loads_allow_it(sizes, processes, ranks):
+    pes = [independent(Relay(numprocesses=size)) for size in sizes]
+    placement = place(make_plan(chain(*pes)), processes)
+    found = [placement.instances_on(rank) for rank in range(placement.ranks)]
+    assert ["".join("abcd"[pe] for pe, _ in placed) for placed in found] == ranks
+
+
+@given(graphs(), COUNTS)
+def test_no_more_instances_of_a_pe_share_a_process_than_where_the_first_have_more(graph, processes):
+    placement = place(make_plan(graph), processes)
+    of = [pe for pe in placement.plan.order for _ in range(placement.plan.pes[pe].instances)]
+    each, more = divmod(len(of), placement.ranks)
+    ends = [rank * each + min(rank, more) for rank in range(placement.ranks + 1)]
+    shared = [len(of[a:b]) - len({*of[a:b]}) for a, b in itertools.pairwise(ends)]
+    found = Counter((rank, pe) for (pe, _), rank in placement.rank_of.items())
+    assert sum(n - 1 for n in found.values()) <= sum(shared)
 
 
 def test_pes_outside_of_all_partitions_share_no_process():

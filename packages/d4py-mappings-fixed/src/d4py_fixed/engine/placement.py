@@ -1,7 +1,8 @@
 """Placement: which process runs which instance, computed once, before the run.
 
 Where there are more processes than instances, PEs that accept more instances get them in turn.
-Where there are fewer, neighbours on the graph share a process and pass items on by a call.
+Where there are fewer, neighbours on the graph share a process and pass items on by a call, rather
+than instances of one PE, which are there to work at the same time.
 """
 
 from __future__ import annotations
@@ -100,18 +101,26 @@ def place(
 def _assign_ranks(groups: Sequence[Sequence[Instance]], processes: int) -> dict[Instance, int]:
     """Return the rank of each instance: neighbours in topological order share a rank.
 
-    Ranks get about the same number of instances; the instances of a group share a rank.
+    Ranks get about the same number of instances; the instances of a group share a rank.  Where a
+    rank may have one instance less than others, that is used to part two instances of one PE, which
+    in one process would take turns.
     """
     total = sum(len(group) for group in groups)
     ranks = min(processes, len(groups))
+    most = -(-total // ranks) if ranks else 0
     rank_of: dict[Instance, int] = {}
-    rank = placed = 0
+    rank = placed = here = 0
     for number, group in enumerate(groups):
-        left = len(groups) - number
-        if number and (placed * ranks >= total * (rank + 1) or left < ranks - rank):
-            rank += 1
+        if number:
+            others = ranks - rank - 1
+            full = here >= most or placed * ranks >= total * (rank + 1)
+            needed = len(groups) - number <= others
+            may_end = here >= total // ranks and total - placed <= others * most
+            if full or needed or (may_end and group[0][0] == groups[number - 1][0][0]):
+                rank, here = rank + 1, 0
         rank_of |= dict.fromkeys(group, rank)
         placed += len(group)
+        here += len(group)
     return rank_of
 
 
